@@ -76,6 +76,8 @@ EXTRAS = {
     "bundle": "also MONAI, to serve its bundles",
     "simple": "Triton's example, which needs nothing more",
     "heic": "[HEIC pictures](images.md#formats)",
+    "dicomweb": "[studies in archives](pacs.md): DICOMweb in, segmentations and reports out",
+    "deidentify": "also [without the patient's identity](watching.md#de-identification)",
     "gate": "[serving the network](deployment.md#serve-the-network)",
     "ui": "[the page in the browser](page.md), and [tasks over HTTP](http-api.md)",
     "otlp": "[traces](observability.md#traces) of requests",

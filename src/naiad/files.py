@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
 from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from naiad.errors import InvalidInput, NaiadError
 
@@ -131,3 +132,25 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     with whole_file(path) as partial:
         partial.write_bytes(content)
+
+
+@contextmanager
+def open_private(path: Path, flags: int) -> Generator[IO[bytes]]:
+    """Open a file of secrets, without a buffer, by the flags of `os.open`; a new one is mode 0600.
+
+    Raises:
+        InvalidInput: others may read it, or it cannot be opened.
+        FileExistsError: with ``O_EXCL``, it is there.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be opened: {error.strerror}") from None
+    mode = {os.O_RDONLY: "rb", os.O_WRONLY: "wb", os.O_RDWR: "r+b"}[flags & os.O_ACCMODE]
+    with os.fdopen(descriptor, mode, buffering=0) as file:
+        others = os.fstat(descriptor).st_mode & 0o077
+        if others:
+            raise InvalidInput(f"{path} may be read by others; run: chmod 600 {path}")
+        yield file

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import ast
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
 import naiad
-from naiad.errors import NaiadError
-from naiad.files import find_files, has_suffix, suffix_of, whole_file, write_whole
+from naiad.errors import InvalidInput, NaiadError
+from naiad.files import (
+    find_files,
+    has_suffix,
+    open_private,
+    suffix_of,
+    whole_file,
+    write_whole,
+)
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -52,6 +61,22 @@ def test_suffixes_are_read_in_any_case(tmp_path: Path) -> None:
     assert [path.name for path in found] == names[:3]
     assert suffix_of(tmp_path / "d.JPG") == ".jpg"
     assert has_suffix(tmp_path / "a.NII.GZ", (".nii.gz",))
+
+
+def test_a_private_file_is_its_user_s_alone(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    with open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
+        file.write(b"secret")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(FileExistsError), open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL):
+        pass
+    path.chmod(0o640)
+    refused = pytest.raises(InvalidInput, match="key may be read by others; run: chmod 600")
+    with refused, open_private(path, os.O_RDONLY):
+        pass
+    missing = pytest.raises(InvalidInput, match="other cannot be opened: No such file")
+    with missing, open_private(tmp_path / "other", os.O_RDONLY):
+        pass
 
 
 def test_no_module_compares_a_suffix_as_it_was_typed() -> None:

@@ -27,7 +27,7 @@ class OnServers:
     def __init__(self, servers: Servers) -> None:
         """Use these servers, which must have been started."""
         self._servers = servers
-        self.metadata = servers.metadata
+        self.metadata, self.model = servers.metadata, servers.model
 
     def about(self) -> Json:
         """Return the servers, their Triton, and the versions of packages."""

@@ -82,6 +82,7 @@ def connected(
     weights: Path | None = None,
     model: str | None = None,
     local: bool = True,
+    supervised: bool = False,
 ) -> Generator[Client]:
     """Yield a client of the server at ``url``; for None, start one that serves ``application``.
 
@@ -92,6 +93,7 @@ def connected(
         weights: of a server that is started.
         model: must be ready on a running server.
         local: the command has the option ``--local``.
+        supervised: restart a server that is started, whenever it dies.
 
     Raises:
         Unavailable: no server is ready; says how to start one.
@@ -105,7 +107,12 @@ def connected(
 
             with errors.status("starting Triton"):
                 server = serve(
-                    application, weights=weights, http_port=0, grpc_port=0, metrics_port=0
+                    application,
+                    weights=weights,
+                    http_port=0,
+                    grpc_port=0,
+                    metrics_port=0,
+                    health_port=0 if supervised else None,
                 )
             stack.enter_context(server)
             yield stack.enter_context(Client(server.grpc_url, timeout=timeout))

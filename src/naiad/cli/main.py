@@ -37,6 +37,7 @@ COMMANDS = {
     "gate": "naiad.cli.gate:app",
     "infer": "naiad.cli.infer:app",
     "process": "naiad.cli.process:app",
+    "watch": "naiad.cli.watch:app",
     "simulate": "naiad.cli.simulate:app",
     "train": "naiad.cli.train:app",
     "weights": "naiad.cli.weights:app",

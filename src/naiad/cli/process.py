@@ -20,12 +20,14 @@ from naiad.cli.stopping import Stopped, interruptible
 from naiad.console import complain, errors, say
 from naiad.core.fields import setting
 from naiad.errors import Unavailable
+from naiad.tasks.study_options import StudyOptions
 
 if TYPE_CHECKING:
     from naiad.bulk.application import Bulk
     from naiad.bulk.engine import Engine
     from naiad.bulk.run import Summary
     from naiad.bulk.settings import Settings
+    from naiad.tasks.study_bulk import StudyBulk
 
 
 _SERVER_DEFAULT = "localhost:8001"
@@ -92,13 +94,29 @@ def command_of(
     make: Callable[[Any], Bulk],
     suffixes: Sequence[str],
     example: str,
+    studies: Callable[[Any, StudyOptions, Path], StudyBulk] | None = None,
 ) -> Callable[..., None]:
-    """Make ``naiad process APPLICATION``; ``kind`` is the dataclass of its options."""
+    """Make ``naiad process APPLICATION``; ``kind`` is the dataclass of its options.
+
+    ``studies`` makes the `Bulk` of an application that takes studies from an archive.
+    """
     first, *others = suffixes
 
     def process(**given: Any) -> None:
-        bulk, chosen = make(build(kind, given)), build(_Options, given)
-        _process(application, bulk, given["paths"], given["format"], chosen)
+        own, chosen = build(kind, given), build(_Options, given)
+        paths: list[Path] = given["paths"] or []
+        bulk: Bulk | None = None
+        if studies is not None:
+            from_where = build(StudyOptions, given)
+            from_where.check(paths=bool(paths))
+            if from_where.source is not None:
+                if chosen.engine is EngineName.ray:
+                    raise typer.BadParameter("--engine ray takes files; leave out --from")
+                found = studies(own, from_where, chosen.results)
+                bulk, paths = found, [found.search()]
+        if not paths:
+            raise typer.BadParameter("give files or folders", param_hint="FILE")
+        _process(application, bulk or make(own), paths, given["format"], chosen)
 
     def shared(
         paths: Annotated[
@@ -116,7 +134,10 @@ def command_of(
 
     files, format = inspect.signature(shared, eval_str=True, locals=locals()).parameters.values()
     process.__doc__ = _help(application, example)
-    return reshaped(process, [files, *options(kind), *options(_Options), format])
+    if studies is not None:  # they may take the place of files
+        files = files.replace(default=None)
+    more = [] if studies is None else options(StudyOptions)
+    return reshaped(process, [files, *options(kind), *options(_Options), format, *more])
 
 
 def _help(application: type[Application], files: str) -> str:
@@ -144,6 +165,7 @@ def _process(
 ) -> None:
     _refuse_contradictions(chosen)
     from naiad.bulk.settings import Settings
+    from naiad.tasks.study_bulk import StudyBulk
 
     settings = Settings(
         application=application.name,
@@ -157,7 +179,10 @@ def _process(
     try:
         # A second Ctrl-C does not wait for the server to stop; its reaper ends it anyway.
         with interruptible(once=True) as wakes, ExitStack() as stack:
-            summary = _run(settings, _engine(application, chosen, stack, wakes))
+            engine = _engine(application, chosen, stack, wakes)
+            if isinstance(bulk, StudyBulk):
+                bulk.model = str(getattr(engine, "model", bulk.model))
+            summary = _run(settings, engine)
     except Stopped as stop:
         complain(f"Stopped. Finished work is in {chosen.results}; run the same command to resume.")
         raise typer.Exit(stop.status) from None

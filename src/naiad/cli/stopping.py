@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
@@ -53,5 +54,30 @@ def interruptible(*, once: bool = False) -> Generator[list[Callable[[], None]]]:
         raise
     finally:
         sys.unraisablehook = hook
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def finishing(say: Callable[[], None]) -> Generator[threading.Event]:
+    """Yield an event that the first Ctrl-C or SIGTERM sets, after ``say``; the next is `Stopped`.
+
+    So a command can end after the work in hand, or at once. A third ends the process.
+    """
+    asked = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            for each in numbers:
+                signal.signal(each, signal.SIG_DFL)
+            raise Stopped(number)
+        asked.set()
+        say()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, ask) for number in numbers}
+    try:
+        yield asked
+    finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,5 @@
-"""Verbs of every application: ``infer``, ``process``, ``simulate``, ``train``, ``weights import``.
+"""Verbs of applications: ``infer``, ``process``, ``watch``, ``simulate``, ``train``, ``weights
+import``.
 
 The commands are made from what a `Task` declares: its docstrings, and the fields of its options.
 """
@@ -34,6 +35,8 @@ from naiad.cli.stopping import Stopped, interruptible
 from naiad.console import complain, progress_bar, refuse_existing, say, say_notice
 from naiad.errors import NaiadError
 from naiad.files import partial_path
+from naiad.tasks.studies import ReadsSeries
+from naiad.tasks.study_options import StudyOptions
 from naiad.tasks.task import (
     Draws,
     ImportsWeights,
@@ -125,6 +128,7 @@ def infer_command(kind: Kind) -> Command:
             concurrency=given["concurrency"],
             timeout=given["timeout"],
             force=given["force"],
+            studies=build(StudyOptions, given) if issubclass(kind, ReadsSeries) else None,
         )
         inputs = what.inputs()
         served = kind.name if application(kind.name) is kind else kind.pipeline
@@ -172,6 +176,8 @@ def infer_command(kind: Kind) -> Command:
                     help=f"Files ({endings}) and folders of them.",
                     show_default=False,
                 ),
+                # Studies may take their place.
+                **({"default": None} if issubclass(kind, ReadsSeries) else {}),
             )
         )
     parameters += options(kind.Options)
@@ -234,6 +240,8 @@ def infer_command(kind: Kind) -> Command:
         drawing = options(kind.DrawOptions)
         parameters += [one for one in drawing if one.name != "truth" or not has_truth]
     parameters += _server(kind)
+    if issubclass(kind, ReadsSeries):
+        parameters += options(StudyOptions)
     return _made(infer, parameters, _help(kind))
 
 
@@ -243,13 +251,16 @@ def process_command(kind: Kind) -> Command | None:
         return None
     from naiad.cli.process import command_of
     from naiad.tasks.bulk import TaskBulk
+    from naiad.tasks.study_bulk import StudyBulk
 
+    reads_series = issubclass(kind, ReadsSeries)
     return command_of(
         kind,
         kind.Options,
         lambda options: TaskBulk(kind(), options),
         TaskBulk(kind(), None).suffixes,
         kind.example,
+        (lambda *given: StudyBulk(kind(), *given)) if reads_series else None,
     )
 
 
@@ -371,12 +382,22 @@ def import_command(kind: Kind) -> Command | None:
     return _made(import_weights, parameters, inspect.getdoc(kind.import_weights) or "")
 
 
+def watch_command(kind: Kind) -> Command | None:
+    """Make ``naiad watch NAME``, for applications whose units are scans."""
+    if not issubclass(kind, ReadsSeries):
+        return None
+    from naiad.cli.watch import command_of
+
+    return command_of(kind)
+
+
 BUILDERS: Mapping[str, Callable[[Kind], Command | None]] = {
     "infer": infer_command,
     "process": process_command,
     "simulate": simulate_command,
     "train": train_command,
     "import_weights": import_command,
+    "watch": watch_command,
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from naiad.client import Client
 from naiad.console import complain, progress_bar, say, say_notice, shortened
@@ -35,6 +35,9 @@ from naiad.tasks.task import (
 from naiad.tasks.truth import HasTruth
 from naiad.tasks.units import Unit, joined, read_parts, unread
 
+if TYPE_CHECKING:
+    from naiad.tasks.study_options import Sending, StudyOptions
+
 PICTURES: Final = (".png", ".jpg", ".svg", ".pdf")
 
 
@@ -56,6 +59,7 @@ class Inference:
         concurrency: requests at once.
         timeout: seconds per request.
         force: overwrite existing files.
+        studies: studies to ask about in place of files, and where their results go in DICOM.
     """
 
     task: Task[Any, Any]
@@ -71,6 +75,7 @@ class Inference:
     concurrency: int
     timeout: float
     force: bool = False
+    studies: StudyOptions | None = None
 
     def inputs(self) -> list[Input]:
         """Return the inputs, after checking that all outputs can be written.
@@ -79,7 +84,7 @@ class Inference:
             InvalidInput: there is no unit, or an input is missing.
             NaiadError: an output exists, is an input, or has an unknown format.
         """
-        inputs = find_inputs(self.task, self.paths)
+        inputs = self._found()
         if self.typed:
             if not isinstance(self.task, Parses):
                 raise InvalidInput(f"{self.task.name} takes files")
@@ -91,9 +96,22 @@ class Inference:
             [given.path for given in inputs],
             force=self.force,
         )
-        if not any(given.typed or given.path == STDIN or given.path.exists() for given in inputs):
+        if not any(
+            given.typed or given.opener or given.path == STDIN or given.path.exists()
+            for given in inputs
+        ):
             raise InvalidInput(f"{inputs[0].path}: no such file")
         return inputs
+
+    def _found(self) -> list[Input]:
+        """Return the inputs that are not typed."""
+        if self.studies is not None:
+            self.studies.check(paths=bool(self.paths))
+            if self.studies.source is not None:
+                from naiad.tasks.study_options import study_inputs
+
+                return study_inputs(self.task, self.studies, self.options)
+        return find_inputs(self.task, self.paths)
 
     def place_of(self, given: Input) -> Path | None:
         """Return the file for the results of an input."""
@@ -108,7 +126,7 @@ class Inference:
             return None
         if self.output is None or not is_folder(self.output):
             return None
-        paths = [given.path for given in inputs if not given.typed]
+        paths = [given.path for given in inputs if not (given.typed or given.opener)]
         return FolderOfFiles(self.task, self.output, paths, force=self.force)
 
     def _places(self, inputs: Sequence[Input]) -> Iterator[Path]:
@@ -195,6 +213,7 @@ class _Run:
         self.stems: dict[Input, list[Path]] = {}  # by input, of the files of each unit
         self.kept: list[Found] = []
         self.folder: FolderOfFiles | None = None
+        self.sending: Sending | None = None
         task = what.task
         self._truth = task if what.truth and isinstance(task, HasTruth) else None
 
@@ -218,6 +237,11 @@ class _Run:
                 raise InvalidInput(f"the inputs have none of the selected {task.unit}")
             parts = task.parts(card) if isinstance(task, Joins) else ("",)
             if len(parts) > 1:
+                if inputs[0].opener is not None:
+                    raise InvalidInput(
+                        f"the model needs {len(parts)} files per scan ({', '.join(parts)}), and "
+                        "studies give one series: convert the series, and give files"
+                    )
                 self._check_parts(count, parts)
                 count //= len(parts)
             counts = [(opened.given.name, len(opened.source)) for opened in sources]
@@ -229,6 +253,7 @@ class _Run:
             began = time.perf_counter()
             outputs: dict[Path, Output] = {}
             self.folder = what.folder_of_files(inputs, card)
+            self.sending = self._sending(model)
             read = (one for source in sources for one in read_parts(*source))
             answers = model.answers(
                 self._units(joined(task, read, len(parts))),
@@ -241,6 +266,8 @@ class _Run:
                 if not isinstance(answer, NaiadError):
                     try:
                         self._write(asked, answer, card, outputs, stack)
+                        if self.sending is not None:
+                            self.sending.send(asked, answer)
                     except InvalidInput as error:
                         answer = error
                 if isinstance(answer, NaiadError):
@@ -267,6 +294,19 @@ class _Run:
         if self._truth is not None and not given.typed:
             return self._truth.open_with_truth(given.path)
         return open_input(self.what.task, given)
+
+    def _sending(self, model: TaskClient[Any, Any]) -> Sending | None:
+        """Return what sends results in DICOM, if a place for them was given."""
+        studies = self.what.studies
+        if studies is None or studies.to is None:
+            return None
+        from naiad.tasks.studies import StudyCall
+        from naiad.tasks.study_options import Sending
+
+        sink = studies.open_sink()
+        assert sink is not None
+        call = StudyCall(model, self.what.options, self.what.timeout)
+        return Sending(call, sink, studies.kinds)
 
     def _check_parts(self, count: int, parts: Sequence[str]) -> None:
         unit = self.what.task.unit
@@ -334,6 +374,9 @@ class _Run:
         if what.output is not None and self.done:
             where = what.output
             say(f"wrote {done} to ", (str(where), "bold"))
+        if self.sending is not None and self.sending.sent:
+            assert what.studies is not None
+            say(f"sent {self.sending.sent:,} instances to ", (str(what.studies.to), "bold"))
         if what.plot is not None and self.done:
             if self.kept:
                 assert isinstance(what.task, Draws)

@@ -6,9 +6,9 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,11 +74,13 @@ class Input:
         path: of the file or folder; ``-`` for units that were typed.
         name: of its results, relative to the folder that was given: ``run1/a.h5``.
         typed: units that were typed.
+        opener: opens it, if it is no file: a study in an archive.
     """
 
     path: Path
     name: Path
     typed: tuple[str, ...] = ()
+    opener: Callable[[], Source[Any]] | None = field(default=None, compare=False)
 
 
 def open_source(task: Task[Any, Any], path: Path) -> Source[Any]:
@@ -101,6 +103,8 @@ def open_input(task: Task[Any, Any], given: Input) -> Source[Any]:
     Raises:
         InvalidInput: it cannot be read.
     """
+    if given.opener is not None:
+        return given.opener()
     if given.typed:
         assert isinstance(task, Parses)
         return Typed(task, given.typed)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from naiad.cli.stopping import Stopped, interruptible
+from naiad.cli.stopping import Stopped, finishing, interruptible
 from naiad.errors import Unavailable
 
 
@@ -66,3 +66,18 @@ def test_other_errors_are_as_they_are() -> None:
 
     with pytest.raises(Unavailable, match="gone"):
         run(fail)
+
+
+def test_the_first_signal_asks_for_the_end_and_the_second_stops() -> None:
+    said: list[str] = []
+    before = signal.getsignal(signal.SIGINT)
+    with finishing(lambda: said.append("stopping")) as asked:
+        assert not asked.wait(0)
+        signal.raise_signal(signal.SIGTERM)
+        assert asked.is_set()
+        assert said == ["stopping"]
+        with pytest.raises(Stopped) as stopped:
+            signal.raise_signal(signal.SIGINT)
+    assert stopped.value.status == 130
+    assert said == ["stopping"]
+    assert signal.getsignal(signal.SIGINT) == before

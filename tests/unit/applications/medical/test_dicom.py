@@ -283,6 +283,8 @@ def test_rounded_positions_are_an_even_stack_and_uneven_ones_need_a_tolerance(
         return series
 
     rounded = stack("rounded", [round(0.625 * n, 1) for n in range(7)]).volume()
+    (note,) = rounded.notes
+    assert "slices lie up to 0.039 mm away from even spacing, and 0.10 mm are allowed" in note
     assert rounded.spacing[2] == pytest.approx(0.625, abs=0.02)
     uneven = stack("uneven", [0, 1, 2, 3.4, 4.4, 5.4, 6.4])
     with pytest.raises(InvalidInput, match=r"1\.40 mm apart, .* raise position_tolerance"):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
 from naiad.applications.medical.bundle.files import BundleFiles
 from naiad.applications.medical.bundle.kinds import KINDS, Kind
 from naiad.applications.medical.bundle.references import look_up
+from naiad.dicom.findings import read_codes
 from naiad.errors import RepositoryError
 
 Task = Literal["segmentation", "classification"]
@@ -72,12 +73,14 @@ class Prediction:
         task: segmentation or classification.
         channels: number of scores for each voxel, or for the whole.
         labels: name of each channel by its number, as far as stated.
+        codes: concept of each channel in a standard terminology, as ``channel_codes`` states it.
     """
 
     name: str
     task: Task
     channels: int
     labels: Mapping[int, str]
+    codes: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def class_names(self) -> list[str]:
         """Return the name of each channel."""
@@ -138,6 +141,7 @@ def read_metadata(files: BundleFiles) -> Metadata:
             task=reader.task(prediction, out),
             channels=reader.count(prediction, out, _MOST_CHANNELS),
             labels=reader.channel_names(prediction, out),
+            codes=reader.channel_codes(prediction, out),
         ),
         title=str(files.metadata.get("task") or files.metadata.get("name") or ""),
         version=str(files.metadata.get("version", "")),
@@ -186,6 +190,18 @@ class _Fields:
         except (TypeError, ValueError):
             raise self.wrong(
                 f"{field}.channel_def", f'is {found!r}; it must be as {{"0": "background"}}'
+            ) from None
+
+    def channel_codes(self, entry: Mapping[str, Any], field: str) -> dict[str, Any]:
+        found = entry.get("channel_codes") or {}
+        try:
+            read_codes(found)
+            return {str(number): dict(code) for number, code in found.items()}
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise self.wrong(
+                f"{field}.channel_codes",
+                f'is {found!r}; it must be as {{"1": {{"scheme": "SCT", "value": "78961009", '
+                '"meaning": "Spleen"}}, where an entry may have a category of the same form',
             ) from None
 
     def shape(self, entry: Mapping[str, Any], field: str) -> tuple[int | str, ...]:

@@ -115,6 +115,9 @@ class Bundle(Pipeline):
         """Return the bundle's description, its task, and the names of files and classes."""
         facts = self.facts
         stated = {"title": facts.title, "version": facts.version, "modality": facts.image.modality}
+        codes = facts.prediction.codes
+        if codes:
+            stated[schema.CODES_PARAMETER.removeprefix("bundle_")] = json.dumps(codes)
         return {
             **super().metadata(),
             schema.TASK_PARAMETER: facts.prediction.task,

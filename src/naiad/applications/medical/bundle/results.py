@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from naiad.applications.medical.bundle.kinds import KINDS, VOLUME, Kind
 from naiad.applications.medical.bundle.schema import (
     CLASSES_PARAMETER,
+    CODES_PARAMETER,
     FILES_PARAMETER,
     INPUT_PARAMETER,
     KIND_PARAMETER,
     TASK_PARAMETER,
 )
 from naiad.core.schema import Array
+from naiad.dicom.findings import Findings, LabelCode, Segment, read_codes
+from naiad.errors import InvalidInput
 from naiad.tasks.notebook import Shown
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ class About:
         files: names of the files of a scan, in order; most bundles take one.
         classes: names of the classes of a classification, in order.
         notice: what every user must know of it, or "".
+        codes: concepts of labels in standard terminologies, by label.
+        version: of the bundle, or "".
     """
 
     task: str
@@ -42,6 +47,8 @@ class About:
     files: tuple[str, ...]
     classes: tuple[str, ...]
     notice: str
+    codes: Mapping[int, LabelCode] = field(default_factory=dict[int, LabelCode])
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,4 +143,31 @@ def about(metadata: Mapping[str, str]) -> About:
         files=tuple(json.loads(metadata.get(FILES_PARAMETER) or '["image"]')),
         classes=tuple(json.loads(metadata.get(CLASSES_PARAMETER) or "[]")),
         notice=metadata.get("notice", ""),
+        codes=read_codes(json.loads(metadata.get(CODES_PARAMETER) or "{}")),
+        version=metadata.get("bundle_version", ""),
+    )
+
+
+def findings(answer: Answer, card: About) -> Findings:
+    """Return an answer as results in DICOM are made of.
+
+    Raises:
+        InvalidInput: it is about a picture, which lies in no patient.
+    """
+    if isinstance(answer, Classification):
+        return Findings(
+            verdict=answer.label, probabilities=answer.probabilities, notes=answer.notes
+        )
+    if answer.kind is not VOLUME:
+        raise InvalidInput("label maps of pictures have no place in a DICOM series")
+    several = len(answer.maps) > 1
+    volumes = [answer.volume(number) for number in range(len(answer.maps))]
+    labels = [one for one in answer.labels if several or one.number > 0]
+    segments: list[Segment] = []
+    for label in labels:
+        code = card.codes.get(label.number, LabelCode())
+        segments.append(Segment(label.number, label.name, code.code, code.category, label.size))
+    maps = [volumes[one.number].stored for one in labels] if several else [volumes[0].stored]
+    return Findings(
+        segments=tuple(segments), labels=tuple(maps), affine=volumes[0].affine, notes=answer.notes
     )

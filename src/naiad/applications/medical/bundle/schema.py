@@ -18,6 +18,8 @@ NOTES: Final = "notes"
 
 CLASSES_PARAMETER: Final = "bundle_classes"
 """Parameter of the model's config: JSON list of the names of a classification's classes."""
+CODES_PARAMETER: Final = "bundle_codes"
+"""Parameter of the model's config: JSON, by label, of concepts in standard terminologies."""
 KIND_PARAMETER: Final = "bundle_image"
 """Parameter of the model's config: ``volume`` or ``picture``, the kind of its inputs."""
 TASK_PARAMETER: Final = "bundle_task"

@@ -13,8 +13,10 @@ import numpy as np
 from naiad.applications.medical.nifti_files import SUFFIXES
 from naiad.core.fields import setting
 from naiad.core.schema import Array, Arrays
+from naiad.dicom.findings import Findings
 from naiad.errors import InvalidInput
 from naiad.image_formats import SUFFIXES as PICTURES
+from naiad.tasks.studies import ReadsSeries
 from naiad.tasks.task import (
     Column,
     Draws,
@@ -40,6 +42,7 @@ Files: TypeAlias = "tuple[File, ...]"
 class BundleTask(
     Task[Files, "Answer"],
     Opens[Files],
+    ReadsSeries[Files, "Answer"],
     Joins[Files],
     Reports,
     Draws,
@@ -65,6 +68,7 @@ class BundleTask(
       naiad infer bundle t1c.nii.gz t1.nii.gz t2.nii.gz flair.nii.gz --model brats_mri_segmentation
       naiad infer bundle frames/ -o seg/ --model endoscopic_tool_segmentation
       naiad infer bundle scan.nii.gz -o seg/ --local --weights spleen_ct_segmentation/
+      naiad infer bundle --from https://pacs.example/dicom-web --study 1.2.3 --to results/
     """
 
     name = "bundle"
@@ -165,6 +169,18 @@ class BundleTask(
         from naiad.applications.medical.bundle.scans import Scans
 
         return Scans(path)
+
+    def open_series(self, folder: Path, options: Options) -> Source[Files]:
+        """Open the scans of a DICOM series, as NIfTI files."""
+        from naiad.applications.medical.dicom.scans import SeriesScans
+
+        return SeriesScans(folder, options.position_tolerance, make=lambda scan: (scan,))
+
+    def findings(self, unit: Files, result: Answer, card: About) -> Findings:
+        """Return the labels with their maps, or the classes."""
+        from naiad.applications.medical.bundle.results import findings
+
+        return findings(result, card)
 
     def parts(self, card: About) -> Sequence[str]:
         """Return the names of the files of a scan."""

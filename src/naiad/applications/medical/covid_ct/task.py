@@ -17,10 +17,12 @@ from naiad.applications.medical.covid_ct.schema import (
 )
 from naiad.applications.medical.nifti_files import SUFFIXES, find_scans, is_whole, read_nifti
 from naiad.core.schema import Arrays
+from naiad.dicom.findings import Findings
 from naiad.tasks.notebook import Shown
 from naiad.tasks.output import save_files
 from naiad.tasks.reports import LabelReport
-from naiad.tasks.task import Advance, Column, Draws, Found, Reports, Simulates, Task
+from naiad.tasks.studies import ReadsSeries
+from naiad.tasks.task import Advance, Column, Draws, Found, Reports, Simulates, Source, Task
 from naiad.tasks.views import Scores, Volume, Volumes
 
 
@@ -42,7 +44,15 @@ class Verdict(Shown):
         return self.label == POSITIVE
 
 
-class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes], Scores[Verdict], Volumes):
+class CovidCtTask(
+    Task[bytes, Verdict],
+    ReadsSeries[bytes, Verdict],
+    Reports,
+    Draws,
+    Simulates[bytes],
+    Scores[Verdict],
+    Volumes,
+):
     """Say whether chest CT scans show COVID-19, with a served network.
 
     The weights that come with Naiad were trained on synthetic phantoms: not
@@ -53,6 +63,7 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes], Scores
       naiad infer covid_ct scan.nii.gz
       naiad infer covid_ct scans/ more.nii -o verdicts.csv --plot slices.png
       naiad infer covid_ct scan.nii.gz --local --weights covid19_model.ts
+      naiad infer covid_ct --from https://pacs.example/dicom-web --study 1.2.3 --to reports/
     """
 
     name, model = "covid_ct", "monai_covid"
@@ -60,6 +71,8 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes], Scores
     pipeline = "naiad.applications.medical.covid_ct.pipeline:CovidCt"
     packages = ("torch", "nibabel", "isal", "safetensors")
     on_request = True
+
+    demos = {"pacs": "naiad.applications.medical.pacs_demo:run"}
 
     unit, suffixes, example = "scans", SUFFIXES, "scans/"
     max_bytes, listed, grouped = MAX_BYTES, True, ("INPUT0",)
@@ -80,6 +93,19 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes], Scores
     def read(self, path: Path) -> bytes:
         """Return the bytes of a file, or of a pair as one file."""
         return read_nifti(path, self.max_bytes)
+
+    def open_series(self, folder: Path, options: Any) -> Source[bytes]:
+        """Open the scans of a DICOM series, as NIfTI files."""
+        from naiad.applications.medical.dicom.scans import SeriesScans
+
+        return SeriesScans(folder)
+
+    def findings(self, unit: bytes, result: Verdict, card: Any) -> Findings:
+        """Return the verdict and its probability."""
+        return Findings(
+            verdict=result.label,
+            probabilities={POSITIVE.removesuffix(" Positive"): result.probability},
+        )
 
     def request(self, unit: bytes, options: Any) -> Arrays:
         """Return one scan as a request."""

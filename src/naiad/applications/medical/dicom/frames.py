@@ -16,8 +16,8 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.applications.medical.dicom.files import LARGEST_FILE, DicomFile, described
 from naiad.core.schema import Array
+from naiad.dicom.files import LARGEST_FILE, DicomFile, described
 from naiad.errors import InvalidInput, MissingExtra
 
 try:

@@ -19,16 +19,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.applications.medical.dicom.files import DicomFile, files_at
 from naiad.applications.medical.dicom.frames import Frame, read_frames, read_pixels
 from naiad.applications.medical.nifti import MAX_BYTES, Volume
 from naiad.core.schema import Array
+from naiad.dicom.files import DicomFile, files_at
 from naiad.errors import InvalidInput
 
 _TOLERANCE: Final = 1e-3  # of direction cosines, and in millimetres within a slice
 _UNEVEN: Final = 0.05  # share of the spacing by which a slice may be out of its place
 _ROUNDED: Final = 0.1  # millimetres likewise, as scanners round positions; but see _CLOSE
 _CLOSE: Final = 0.25  # largest share of the spacing that _ROUNDED may be
+_SAID: Final = 0.01  # millimetres from even spacing that a note says
 _LISTED: Final = 5  # most files named in a message
 _TO_RAS: Final = np.diag([-1.0, -1.0, 1.0])  # DICOM's axes point left, posterior, superior
 
@@ -55,7 +56,8 @@ class Series:
     def volume(self, *, position_tolerance: float | None = None) -> Volume:
         """Read the slices, as integers if slope and intercept are integers, else as float32.
 
-        Of slices with the same pixels at the same position, one is used; a warning says so.
+        Of slices with the same pixels at the same position, one is used; a warning says so. Notes
+        of the volume say how far from even the positions are.
 
         Args:
             position_tolerance: maximum distance of a slice from its place in an evenly spaced
@@ -70,7 +72,7 @@ class Series:
         for frame in self._frames:
             _check_alike(self._frames[0], frame)
         frames = _without_repeats(_sorted(self._frames))
-        affine = _affine(frames, position_tolerance)
+        affine, notes = _affine(frames, position_tolerance)
         first = frames[0]
         dtype = _dtype(frames)
         size = first.rows * first.columns * len(frames) * dtype.itemsize
@@ -84,7 +86,7 @@ class Series:
         for frame, pixels in _pixels_of(frames):
             values = pixels.astype(np.float64) * frame.slope + frame.intercept
             voxels[:, :, numbers[id(frame)]] = values.T
-        return Volume(voxels, 1.0, 0.0, affine)
+        return Volume(voxels, 1.0, 0.0, affine, notes=notes)
 
 
 class SeriesList(list[Series]):
@@ -283,8 +285,14 @@ def _only(frames: Sequence[Frame]) -> Frame:
     return only[0]
 
 
-def _affine(frames: Sequence[Frame], tolerance: float | None) -> NDArray[np.float64]:
-    """Return the affine of sorted slices, an even stack of which they are within the tolerance."""
+def _affine(
+    frames: Sequence[Frame], tolerance: float | None
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return the affine of sorted slices, an even stack of which they are within the tolerance.
+
+    Also return a note if they are not exactly so.
+    """
+    notes: tuple[str, ...] = ()
     axes, spacing = _axes(frames[0]), frames[0].vector("PixelSpacing")
     places = np.array([frame.vector("ImagePositionPatient") for frame in frames]) @ axes.T
     start, step = places[0], frames[0].thickness
@@ -296,14 +304,19 @@ def _affine(frames: Sequence[Frame], tolerance: float | None) -> NDArray[np.floa
             start = np.array([*places[:, :2].mean(axis=0), lowest])
         if tolerance is None:
             tolerance = max(_UNEVEN * step, min(_ROUNDED, _CLOSE * step))
-        _check_even(frames, places[:, 2], start[2] + step * order, tolerance)
+        away = _check_even(frames, places[:, 2], start[2] + step * order, tolerance)
+        if away > _SAID:
+            notes = (
+                f"positions are uneven or rounded: slices lie up to {away:.3f} mm away from even "
+                f"spacing, and {tolerance:.2f} mm are allowed",
+            )
         _check_upright(frames, places[:, :2], tolerance)
     affine = np.eye(4)
     # Columns follow each other along a row, so their spacing is the second of PixelSpacing.
     affine[:3, :3] = axes.T * (spacing[1], spacing[0], step)
     affine[:3, 3] = start @ axes
     affine[:3] = _TO_RAS @ affine[:3]
-    return affine
+    return affine, notes
 
 
 def _check_even(
@@ -311,10 +324,11 @@ def _check_even(
     heights: NDArray[np.float64],
     even: NDArray[np.float64],
     tolerance: float,
-) -> None:
-    away = np.abs(heights - even).max()
+) -> float:
+    """Return the largest distance of a slice from its place."""
+    away = float(np.abs(heights - even).max())
     if away <= tolerance:
-        return
+        return away
     gaps = np.diff(heights)
     usual = float(np.median(gaps))
     place = int(np.abs(gaps - usual).argmax())

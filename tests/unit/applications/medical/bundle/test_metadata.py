@@ -176,6 +176,8 @@ IN, OUT = "network_data_format.inputs.image", "network_data_format.outputs.pred"
         ({"value_range": [0]}, {}, rf"{IN}\.value_range is \[0\]; it must be \[least, greatest\]"),
         ({"channel_def": {"a": "b"}}, {}, rf"{IN}\.channel_def is"),
         ({}, {"num_channels": "2"}, rf"{OUT}\.num_channels is '2'"),
+        ({}, {"channel_codes": {"1": {"value": "7"}}}, rf"{OUT}\.channel_codes is"),
+        ({}, {"channel_codes": "spleen"}, rf"{OUT}\.channel_codes is 'spleen'; it must be as"),
         ({}, {"format": "points"}, rf"{OUT} has type 'image' and format 'points'; it must"),
     ],
 )

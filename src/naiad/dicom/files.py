@@ -1,7 +1,8 @@
-"""Files that may be DICOM: in a folder, in a zip archive, or a single one."""
+"""Files that may be DICOM: in a folder, in a zip archive, those that a DICOMDIR lists, or one."""
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from naiad.applications.medical.nifti import MAX_BYTES
-from naiad.errors import InvalidInput
+from naiad.errors import InvalidInput, MissingExtra
 
 MOST_FILES: Final = 20_000
-LARGEST_FILE: Final = MAX_BYTES + (64 << 20)
+LARGEST_FILE: Final = (1 << 30) + (64 << 20)
 """Maximum size of a file, uncompressed: a volume of many frames, with its header."""
 
 _INDEX: Final = "DICOMDIR"  # a list of files, by which CDs and DVDs are read
@@ -81,10 +81,11 @@ def described(error: Exception) -> str:
 def files_at(path: Path) -> list[DicomFile]:
     """Return the files in a folder and its subfolders, or in a zip archive; or the file itself.
 
-    Hidden files, such as macOS's ``._*``, and ``DICOMDIR`` are left out.
+    Hidden files, such as macOS's ``._*``, and ``DICOMDIR`` are left out; a DICOMDIR that is given
+    itself stands for the images that it lists.
 
     Raises:
-        InvalidInput: there are too many, or the archive is damaged.
+        InvalidInput: there are too many, or the archive or DICOMDIR is damaged.
     """
     if path.is_dir():
         files = [DicomFile(file) for file in sorted(path.rglob("*")) if file.is_file()]
@@ -101,11 +102,35 @@ def files_at(path: Path) -> list[DicomFile]:
             for member, name in zip(members, names, strict=True)
             if _may_be_image(name)
         ]
+    elif path.name.upper() == _INDEX:
+        files = [DicomFile(file) for file in _listed(path)]
     else:
         files = [DicomFile(path)]
     if len(files) > MOST_FILES:
         raise InvalidInput(f"{path} has {len(files):,} files; it may have {MOST_FILES:,}")
     return files
+
+
+def _listed(path: Path) -> list[Path]:
+    """Return the files that a DICOMDIR lists; those outside of its folder are left out."""
+    try:
+        import pydicom
+    except ImportError as error:
+        raise MissingExtra("dicomweb", "pydicom") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names with small letters or dots
+            records = pydicom.dcmread(path).DirectoryRecordSequence
+            listed = [record.get("ReferencedFileID") or () for record in records]
+    except Exception as error:  # pydicom raises nearly anything for a damaged file
+        raise InvalidInput(f"{path} is not a readable DICOMDIR: {described(error)}") from error
+    top = path.parent.resolve()
+    files: set[Path] = set()
+    for parts in filter(None, listed):
+        file = path.parent.joinpath(*([parts] if isinstance(parts, str) else parts))
+        if file.resolve().is_relative_to(top):
+            files.add(file)
+    return sorted(files)
 
 
 def _may_be_image(name: str) -> bool:

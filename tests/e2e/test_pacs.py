@@ -94,25 +94,25 @@ def test_a_segmentation_lies_on_the_voxels_it_came_from(site: Site, tmp_path: Pa
     places = ["--from", site.archive.url, "--to", site.archive.url, "--match", "PatientID=ORGAN-*"]
     asked = ["--url", site.server.grpc_url, "--model", "organs", "-o", tmp_path / "maps"]
     result = site.command("infer", "bundle", *places, *asked)
-    assert result.exit_code == 1, result.output  # as one is tilted
-    assert result.output.count("gantry tilt") == 1
-    assert "sent 12 instances" in result.output
+    assert result.exit_code == 0, result.output
+    assert result.output.count("gantry tilt") == 1  # a note
+    assert "sent 15 instances" in result.output
     found = site.studies("ORGAN")
-    for position in set(POSITIONS) - {"tilted"}:
+    for position in POSITIONS:
         folder = tmp_path / position
         sources = site.files(found[position], folder, "CT")
         (path,) = site.files(found[position], folder, "SEG")
         assert errors_in(path) == []
         check_segmentation(path, sources, site.truth)
-        check_where_it_lies(path, sources)
+        if position != "tilted":  # ITK stacks slices along their normal
+            check_where_it_lies(path, sources)
         (report,) = site.files(found[position], folder, "SR")
         assert errors_in(report) == []
         check_report(report, path, position)
         (picture,) = site.files(found[position], folder, "OT")
         assert errors_in(picture) == []
         assert pydicom.dcmread(picture).pixel_array.ndim == 3
-    assert len(list((tmp_path / "maps").rglob("*_seg.nii.gz"))) == 4
-    assert not any(one.modality == "SEG" for one in site.store.series(found["tilted"]))
+    assert len(list((tmp_path / "maps").rglob("*_seg.nii.gz"))) == 5
 
 
 def check_segmentation(path: Path, sources: list[Path], truth: NDArray[np.int8]) -> None:
@@ -162,13 +162,17 @@ def check_report(path: Path, segmentation: Path, position: str) -> None:
     read = srread(path)
     groups = read.content.get_volumetric_roi_measurement_groups()
     assert [group.finding_type.meaning for group in groups] == ["Organ", "lesion"]
-    voxel = 1.5 * 1.75 * 2.5 / 1000
-    masks = highdicom.seg.segread(segmentation)
+    voxel = 1.5 * 1.75 * 2.5 / 1000 * (np.cos(np.radians(15)) if position == "tilted" else 1)
+    masks = pydicom.dcmread(segmentation)
+    frames = masks.PerFrameFunctionalGroupsSequence
+    segments = np.array(
+        [one.SegmentIdentificationSequence[0].ReferencedSegmentNumber for one in frames]
+    )
     for number, group in enumerate(groups, start=1):
         (volume,) = group.get_measurements()
         assert (volume.name.meaning, volume.unit.value) == ("Volume", "ml")
-        frames = masks.get_volume(segment_numbers=[number]).array
-        assert volume.value == pytest.approx(frames.sum() * voxel, rel=1e-3)
+        pixels = masks.pixel_array[segments == number].sum()
+        assert volume.value == pytest.approx(pixels * voxel, rel=1e-3)
         assert group.reference_type.meaning == "Referenced Segment"
     assert read.VerificationFlag == "UNVERIFIED"
     assert read.PatientID == f"ORGAN-{position}"
@@ -210,11 +214,10 @@ def test_a_query_is_processed_and_resumed_without_sending_twice(site: Site, tmp_
         *("--server", site.server.grpc_url, "-o", tmp_path / "results", "--format", "csv"),
     ]
     result = site.command(*command)
-    assert result.exit_code == 1, result.output
-    assert "4 scans of 5 inputs" in result.output
-    assert "gantry tilt" in (tmp_path / "results" / "failures.csv").read_text()
+    assert result.exit_code == 0, result.output
+    assert "5 scans of 5 inputs" in result.output
     sent = sorted((tmp_path / "sent").rglob("*.dcm"))
-    assert len(sent) == 4
+    assert len(sent) == 5
     before = {path: path.stat().st_mtime_ns for path in sent}
     assert "5 of them from earlier runs" in site.command(*command).output
     assert {path: path.stat().st_mtime_ns for path in before} == before

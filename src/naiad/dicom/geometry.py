@@ -14,6 +14,7 @@ from naiad.errors import InvalidInput
 _TO_RAS: Final = np.array([-1.0, -1.0, 1.0])  # DICOM's axes point left, posterior, superior
 _WITHIN: Final = 0.05  # voxels that a pixel may be away from its voxel along a slice
 _ACROSS: Final = 0.4  # likewise across slices, whose positions scanners round
+_NEAREST: Final = 0.5 + _WITHIN  # likewise along slices that were shifted, as a gantry was tilted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,51 +59,78 @@ def on_grid(
         affine: from voxels to millimetres, right, anterior, superior.
 
     Returns:
-        For each slice of the grid its frame, and three index arrays ``[rows, columns]``.
+        For each slice of the grid its frame, and three index arrays ``[rows, columns]``; of slices
+        that lean, as those of a tilted gantry do, each pixel has the nearest voxel of its slice.
 
     Raises:
         InvalidInput: the frames do not lie on the grid, each pixel on a voxel.
     """
-    inverse = np.linalg.inv(affine)
+    inverse: NDArray[Any] = np.linalg.inv(affine)
+    placed = [one for frame in frames if (one := _placed(frame, inverse)) is not None]
+    worst = 0.0 if len(placed) == len(frames) else np.inf
+    within = _NEAREST if _lean(placed) else _WITHIN
     found: dict[int, tuple[Frame, tuple[NDArray[np.intp], ...]]] = {}
-    across: set[int] = set()
-    worst = 0.0
-    for frame in frames:
-        start = inverse[:3, :3] @ (_TO_RAS * frame.position) + inverse[:3, 3]
-        row, column = frame.orientation[3:], frame.orientation[:3]
-        down = inverse[:3, :3] @ (_TO_RAS * row * frame.spacing[0])
-        along = inverse[:3, :3] @ (_TO_RAS * column * frame.spacing[1])
-        steps = np.round([down, along])
-        axes = [int(np.abs(step).argmax()) for step in steps]
-        if axes[0] == axes[1] or not (np.abs(steps).sum(axis=1) == 1).all():
-            worst = np.inf
-            continue
-        (axis,) = {0, 1, 2} - set(axes)
-        across.add(axis)
+    for one in placed:
+        frame, first = one.frame, np.round(one.start)
         # The farthest pixel is as far from its voxel as any.
-        last = start + down * (frame.rows - 1) + along * (frame.columns - 1)
-        exact = np.round(start) + steps[0] * (frame.rows - 1) + steps[1] * (frame.columns - 1)
-        limits = np.full(3, _WITHIN)
-        limits[axis] = _ACROSS
-        away = np.maximum(np.abs(start - np.round(start)), np.abs(last - exact))
+        last = one.start + one.down * (frame.rows - 1) + one.along * (frame.columns - 1)
+        down, along = np.round(one.down), np.round(one.along)
+        corner = first + down * (frame.rows - 1) + along * (frame.columns - 1)
+        limits = np.full(3, within)
+        limits[one.axis] = _ACROSS
+        away = np.maximum(np.abs(one.start - first), np.abs(last - corner))
         if (away > limits).any():
             worst = max(worst, float(away.max()))
             continue
-        first = np.round(start).astype(int)
-        corner = exact.astype(int)
         if (np.minimum(first, corner) < 0).any() or (np.maximum(first, corner) >= shape).any():
             continue
         r, c = np.meshgrid(np.arange(frame.rows), np.arange(frame.columns), indexing="ij")
-        indices = tuple(
-            (first[i] + steps[0][i] * r + steps[1][i] * c).astype(np.intp) for i in range(3)
-        )
-        found.setdefault(int(first[axis]), (frame, indices))
+        indices = tuple((first[i] + down[i] * r + along[i] * c).astype(np.intp) for i in range(3))
+        found.setdefault(int(first[one.axis]), (frame, indices))
+    across = {one.axis for one in placed}
     if len(across) != 1 or len(found) != shape[across.pop()]:
         raise InvalidInput(
             f"the label map of {list(shape)} voxels does not lie on the {len(frames)} slices of "
             f"the series: {len(found)} are on it, others up to {worst:.2f} voxels away"
         )
     return [found[index] for index in sorted(found)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Placed:
+    """A frame in voxels of a grid: its first pixel, and the steps down and along its rows."""
+
+    frame: Frame
+    start: NDArray[np.float64]
+    down: NDArray[np.float64]
+    along: NDArray[np.float64]
+    axis: int
+    """Of the grid, across the frame."""
+
+
+def _placed(frame: Frame, inverse: NDArray[Any]) -> _Placed | None:
+    """Return where a frame is, or None if its rows and columns are not along the grid's axes."""
+    start = inverse[:3, :3] @ (_TO_RAS * frame.position) + inverse[:3, 3]
+    row, column = frame.orientation[3:], frame.orientation[:3]
+    down = inverse[:3, :3] @ (_TO_RAS * row * frame.spacing[0])
+    along = inverse[:3, :3] @ (_TO_RAS * column * frame.spacing[1])
+    steps = np.round([down, along])
+    axes = {int(np.abs(step).argmax()) for step in steps}
+    if len(axes) < 2 or not (np.abs(steps).sum(axis=1) == 1).all():
+        return None
+    (axis,) = {0, 1, 2} - axes
+    return _Placed(frame, start, down, along, axis)
+
+
+def _lean(placed: Sequence[_Placed]) -> bool:
+    """Return whether frames lie in a line that is not along their normal."""
+    if len(placed) < 2 or len({one.axis for one in placed}) > 1:
+        return False
+    starts, axis = np.array([one.start for one in placed]), placed[0].axis
+    line = np.polyfit(starts[:, axis], starts, 1)
+    off = np.abs(starts - np.outer(starts[:, axis], line[0]) - line[1]).max()
+    beside = np.delete(np.ptp(starts, axis=0), axis).max()
+    return bool(off <= _WITHIN < beside)
 
 
 def _frames(index: int, dataset: Any) -> list[Frame]:

@@ -61,7 +61,7 @@ def run(directory: Path) -> None:
 
 
 def studies(size: tuple[int, int, int] = _SIZE, seed: int = 7) -> Iterator[list[Dataset]]:
-    """Yield a study of a phantom in each position; one, tilted, is refused when it is read."""
+    """Yield a study of a phantom in each position."""
     rng = np.random.default_rng(seed)
     for number, position in enumerate(POSITIONS):
         voxels = phantoms.draw(rng, opacities=number % 2 == 0, size=size)

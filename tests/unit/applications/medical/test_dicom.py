@@ -323,18 +323,61 @@ def test_itk_opens_the_volume_of_rounded_cosines(tmp_path: Path, number: int) ->
     np.testing.assert_allclose(place, exact + 4 * 2.5 * normal, atol=0.02)
 
 
-def test_a_tilted_gantry_is_refused_with_its_angle(tmp_path: Path) -> None:
-    step = 2.5 * np.array([0, np.tan(np.radians(15)), 1])
-    slices = [
+def leaning(step: np.ndarray, stray: float = 0.0) -> list[Dataset]:
+    """Seven slices whose values are a linear function of the place; the fourth may be elsewhere."""
+    places = [n * step + (np.array([0, stray, 0]) if n == 3 else 0) for n in range(7)]
+    rows, columns = np.mgrid[:5, :6]
+    pixels = np.stack(
+        [
+            1000 + 25 * (x + 0.9 * columns) + 40 * (y + 0.7 * rows) + 30 * z + 1024
+            for x, y, z in places
+        ]
+    ).astype(np.uint16)
+    return [
         a_slice(
             n,
+            pixels,
             ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
-            ImagePositionPatient=[round(float(x), 4) for x in n * step],
+            ImagePositionPatient=[round(float(x), 4) for x in place],
         )
-        for n in range(7)
+        for n, place in enumerate(places)
     ]
-    (series,) = find_series(write_series(tmp_path / "tilted", slices))
-    with pytest.raises(InvalidInput, match=r"stacked at 15\.0 degrees .*gantry tilt.*dcm2niix"):
+
+
+@pytest.mark.parametrize("degrees", [15, -20])
+def test_a_gantry_s_tilt_is_corrected_and_every_value_stays_in_its_place(
+    tmp_path: Path, degrees: float
+) -> None:
+    step = 2.5 * np.array([0, np.tan(np.radians(degrees)), 1])
+    (series,) = find_series(write_series(tmp_path / "tilted", leaning(step)))
+    volume = series.volume()
+    (note,) = volume.notes
+    assert f"{abs(degrees):.1f} degrees to their normal (gantry tilt)" in note
+    more = int(np.ceil(6 * abs(step[1]) / 0.7))
+    assert volume.stored.shape == (6, 5 + more, 7)
+    axes = volume.affine[:3, :3]
+    np.testing.assert_allclose(axes.T @ axes, np.diag([0.9**2, 0.7**2, 2.5**2]), atol=1e-6)
+    seen = 0
+    for column, row, number in np.ndindex(volume.stored.shape):
+        x, y, z = (volume.affine @ (column, row, number, 1))[:3] * (-1, -1, 1)
+        if number * step[1] <= y <= number * step[1] + 4 * 0.7:  # in the slice itself
+            expected = 1000 + 25 * x + 40 * y + 30 * z
+            assert volume.stored[column, row, number] == pytest.approx(expected, abs=1.6)
+            seen += 1
+    assert seen >= 6 * 7 * 4
+
+
+def test_a_slice_out_of_line_is_refused(tmp_path: Path) -> None:
+    slices = leaning(2.5 * np.array([0, 0.2, 1]), stray=1.5)
+    (series,) = find_series(write_series(tmp_path / "stray", slices))
+    with pytest.raises(InvalidInput, match=r"mm out of line with the other slices"):
+        series.volume()
+
+
+def test_slices_that_lean_more_than_any_gantry_are_refused(tmp_path: Path) -> None:
+    slices = leaning(2.5 * np.array([0, 1.2, 1]))
+    (series,) = find_series(write_series(tmp_path / "flat", slices))
+    with pytest.raises(InvalidInput, match=r"stacked at 50\.2 degrees to their normal; at most 45"):
         series.volume()
 
 

@@ -4,7 +4,8 @@ A series is a folder, or a zip archive, of files with one slice each, as scanner
 export them, or a single enhanced file with many. Slices are sorted by position, not by name or
 number, and scaled by their own rescale slope and intercept. The affine follows from position,
 orientation and pixel spacing (DICOM PS3.3, C.7.6.2), in NIfTI's directions: right, anterior,
-superior. Its axes are perpendicular to each other, as ITK opens no other NIfTI file.
+superior. Its axes are perpendicular to each other, as ITK opens no other NIfTI file: slices that a
+tilted gantry stacked obliquely are shifted within their planes, by linear interpolation.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _UNEVEN: Final = 0.05  # share of the spacing by which a slice may be out of its
 _ROUNDED: Final = 0.1  # millimetres likewise, as scanners round positions; but see _CLOSE
 _CLOSE: Final = 0.25  # largest share of the spacing that _ROUNDED may be
 _SAID: Final = 0.01  # millimetres from even spacing that a note says
+_STEEPEST: Final = 45.0  # degrees of tilt that are corrected; gantries have up to 30
 _LISTED: Final = 5  # most files named in a message
 _TO_RAS: Final = np.diag([-1.0, -1.0, 1.0])  # DICOM's axes point left, posterior, superior
 
@@ -57,7 +59,8 @@ class Series:
         """Read the slices, as integers if slope and intercept are integers, else as float32.
 
         Of slices with the same pixels at the same position, one is used; a warning says so. Notes
-        of the volume say how far from even the positions are.
+        of the volume say how far from even the positions are, and that a tilt was corrected: then
+        the volume has more rows or columns than the slices, filled with each slice's least value.
 
         Args:
             position_tolerance: maximum distance of a slice from its place in an evenly spaced
@@ -66,26 +69,29 @@ class Series:
 
         Raises:
             InvalidInput: slices do not fit together, one is missing, two are at the same position,
-                the stack is tilted, or pixels cannot be decoded; names the file and says what to
+                they are not in line, or pixels cannot be decoded; names the file and says what to
                 do.
         """
         for frame in self._frames:
             _check_alike(self._frames[0], frame)
         frames = _without_repeats(_sorted(self._frames))
-        affine, notes = _affine(frames, position_tolerance)
+        affine, shifts, notes = _affine(frames, position_tolerance)
         first = frames[0]
         dtype = _dtype(frames)
-        size = first.rows * first.columns * len(frames) * dtype.itemsize
+        more = np.ceil(shifts.max(axis=0)).astype(int)
+        columns, rows = first.columns + int(more[0]), first.rows + int(more[1])
+        size = rows * columns * len(frames) * dtype.itemsize
         if size > MAX_BYTES:
             raise InvalidInput(
-                f"{first.file}: {first.columns} x {first.rows} x {len(frames)} voxels are "
-                f"{size:,} bytes; a volume may have {MAX_BYTES:,}"
+                f"{first.file}: {columns} x {rows} x {len(frames)} voxels are {size:,} bytes; a "
+                f"volume may have {MAX_BYTES:,}"
             )
-        voxels = np.empty((first.columns, first.rows, len(frames)), dtype, order="F")
+        voxels = np.empty((columns, rows, len(frames)), dtype, order="F")
         numbers = {id(frame): number for number, frame in enumerate(frames)}
         for frame, pixels in _pixels_of(frames):
             values = pixels.astype(np.float64) * frame.slope + frame.intercept
-            voxels[:, :, numbers[id(frame)]] = values.T
+            number = numbers[id(frame)]
+            voxels[:, :, number] = _shifted(values.T, shifts[number], more, dtype)
         return Volume(voxels, 1.0, 0.0, affine, notes=notes)
 
 
@@ -287,15 +293,18 @@ def _only(frames: Sequence[Frame]) -> Frame:
 
 def _affine(
     frames: Sequence[Frame], tolerance: float | None
-) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[str, ...]]:
     """Return the affine of sorted slices, an even stack of which they are within the tolerance.
 
-    Also return a note if they are not exactly so.
+    Also return where each slice begins in it, in columns and rows ``[slices, 2]``, all 0 without a
+    tilt, and notes on what is not exactly so.
     """
-    notes: tuple[str, ...] = ()
-    axes, spacing = _axes(frames[0]), frames[0].vector("PixelSpacing")
+    notes: list[str] = []
+    axes, spacing = _axes(frames[0]), frames[0].vector("PixelSpacing")[::-1]
+    # Columns follow each other along a row, so their spacing is the second of PixelSpacing.
     places = np.array([frame.vector("ImagePositionPatient") for frame in frames]) @ axes.T
-    start, step = places[0], frames[0].thickness
+    start, step = places[0].copy(), frames[0].thickness
+    shifts = np.zeros((len(frames), 2))
     if len(frames) > 1:
         order = np.arange(len(frames))
         step = (places[-1, 2] - start[2]) / (len(frames) - 1)
@@ -306,17 +315,42 @@ def _affine(
             tolerance = max(_UNEVEN * step, min(_ROUNDED, _CLOSE * step))
         away = _check_even(frames, places[:, 2], start[2] + step * order, tolerance)
         if away > _SAID:
-            notes = (
+            notes.append(
                 f"positions are uneven or rounded: slices lie up to {away:.3f} mm away from even "
-                f"spacing, and {tolerance:.2f} mm are allowed",
+                f"spacing, and {tolerance:.2f} mm are allowed"
             )
-        _check_upright(frames, places[:, :2], tolerance)
+        angle = _tilt(frames, places[:, :2], step, tolerance)
+        for axis in (0, 1):
+            along = places[:, axis]
+            if angle and np.ptp(along) > tolerance:
+                start[axis] = along.min()
+                shifts[:, axis] = (along - along.min()) / spacing[axis]
+        if angle:
+            notes.append(
+                f"slices are stacked at {angle:.1f} degrees to their normal (gantry tilt): they "
+                "were shifted within their planes, by linear interpolation"
+            )
     affine = np.eye(4)
-    # Columns follow each other along a row, so their spacing is the second of PixelSpacing.
-    affine[:3, :3] = axes.T * (spacing[1], spacing[0], step)
+    affine[:3, :3] = axes.T * (*spacing, step)
     affine[:3, 3] = start @ axes
     affine[:3] = _TO_RAS @ affine[:3]
-    return affine, notes
+    return affine, shifts, tuple(notes)
+
+
+def _shifted(
+    values: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    more: NDArray[np.int_],
+    dtype: np.dtype[Any],
+) -> NDArray[np.float64]:
+    """Return a slice ``[columns, rows]`` that begins at ``shift``, in ``more`` columns and rows."""
+    if not more.any():
+        return values
+    found = np.pad(values, [(0, int(one)) for one in more], constant_values=values.min())
+    for axis, (whole, part) in enumerate(zip(*divmod(shift, 1), strict=True)):
+        moved = np.roll(found, int(whole), axis)  # what is added to the end comes to the front
+        found = (1 - part) * moved + part * np.roll(moved, 1, axis)
+    return found if dtype.kind == "f" else np.rint(found)
 
 
 def _check_even(
@@ -340,21 +374,32 @@ def _check_even(
     )
 
 
-def _check_upright(frames: Sequence[Frame], shifts: NDArray[np.float64], tolerance: float) -> None:
-    """Check that slices lie over each other: else the gantry was tilted."""
-    away = float(np.linalg.norm(shifts - shifts.mean(axis=0), axis=1).max())
-    if away <= tolerance:
-        return
-    axes = _axes(frames[0])
-    path = frames[-1].vector("ImagePositionPatient") - frames[0].vector("ImagePositionPatient")
-    along = path @ axes.T
-    angle = float(np.degrees(np.arctan2(np.linalg.norm(along[:2]), abs(along[2]))))
-    raise InvalidInput(
-        f"{frames[0]} and the slices after it are stacked at {angle:.1f} degrees to their normal "
-        f"(gantry tilt), up to {away:.2f} mm out of line where {tolerance:.2f} are allowed; such a "
-        "volume has no NIfTI file that ITK opens: correct the tilt by resampling, such as with "
-        "dcm2niix"
-    )
+def _tilt(
+    frames: Sequence[Frame], shifts: NDArray[np.float64], step: float, tolerance: float
+) -> float:
+    """Return the degrees by which a stack leans, or 0 if its slices lie over each other.
+
+    Raises:
+        InvalidInput: they are not in line, or lean more than any gantry.
+    """
+    if np.linalg.norm(shifts - shifts.mean(axis=0), axis=1).max() <= tolerance:
+        return 0.0
+    order = np.arange(len(frames))
+    slopes, first = np.polyfit(order, shifts, 1)
+    away = np.linalg.norm(shifts - first - np.outer(order, slopes), axis=1)
+    angle = float(np.degrees(np.arctan2(np.linalg.norm(slopes), step)))
+    if away.max() > tolerance:
+        place = int(away.argmax())
+        raise InvalidInput(
+            f"{frames[place]} is {away[place]:.2f} mm out of line with the other slices, and "
+            f"{tolerance:.2f} mm are allowed; is it of another series?"
+        )
+    if angle > _STEEPEST:
+        raise InvalidInput(
+            f"{frames[0]} and the slices after it are stacked at {angle:.1f} degrees to their "
+            f"normal; at most {_STEEPEST:g} are corrected: resample the series"
+        )
+    return angle
 
 
 def _dtype(frames: Sequence[Frame]) -> np.dtype[Any]:

@@ -251,5 +251,5 @@ def test_refusals_say_the_url_the_status_and_what_to_do(site: Site) -> None:
 def test_the_demo_ends_with_results_in_the_archive(tmp_path: Path, site: Site) -> None:
     result = site.command("demo", "pacs", "--output", tmp_path)
     assert result.exit_code == 0, result.output
-    assert "sent 8 instances" in result.output
-    assert (tmp_path / "results.csv").read_text().count("COVID") == 4
+    assert "sent 10 instances" in result.output
+    assert (tmp_path / "results.csv").read_text().count("COVID") == 5

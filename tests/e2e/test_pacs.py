@@ -224,6 +224,35 @@ def test_a_query_is_processed_and_resumed_without_sending_twice(site: Site, tmp_
     assert sorted((tmp_path / "sent").rglob("*.dcm")) == sent
 
 
+@pytest.mark.parametrize("verb", ["infer", "process"])
+def test_without_identity_nothing_of_the_patient_leaves_the_archive(
+    verb: str, site: Site, tmp_path: Path
+) -> None:
+    study = site.studies("CHEST")["axial"]
+    server = "--url" if verb == "infer" else "--server"
+    key, table, out = tmp_path / "key", tmp_path / "map.csv", tmp_path / "out"
+    result = site.command(
+        *(verb, "covid_ct", "--from", site.archive.url, "--study", study.uid, "--modality", "CT"),
+        *("--to", tmp_path / "sent", "--deidentify", "--deidentified-images"),
+        *("--deidentify-key", key, "--deidentify-map", table, server, site.server.grpc_url),
+        *("-o", out / "verdicts.csv" if verb == "infer" else out),
+    )
+    assert result.exit_code == 0, result.output
+    identity = (b"Phantom^Axial", b"CHEST-axial", study.uid.encode())
+    written = [
+        *(tmp_path / "sent").rglob("*.dcm"),
+        *(one for one in out.rglob("*") if one.is_file()),
+    ]
+    assert {pydicom.dcmread(path).Modality for path in written if path.suffix == ".dcm"} >= {
+        *("CT", "SR", "OT")
+    }
+    for path in filter(Path.is_file, written):
+        data = path.read_bytes()
+        assert not any(one in data for one in identity), path
+    assert study.uid.encode() in table.read_bytes()
+    assert [one.stat().st_mode & 0o777 for one in (key, table)] == [0o600, 0o600]
+
+
 def test_rules_choose_series_and_say_why_others_are_left_out(site: Site, tmp_path: Path) -> None:
     study = site.studies("ORGAN")["coronal"]
     fetched = site.store.fetch(study, tmp_path / "all", Rules(modality=("CT",), plane="coronal"))

@@ -181,6 +181,7 @@ def end(systems: Sequence[Running]) -> None:
     if left := [child for child in _children() if child not in others]:
         raise RuntimeError(f"these processes do not end: {left}")
     for one in systems:
+        one.process.wait()  # it may have been waited for as a process only
         shutil.rmtree(one.scratch, ignore_errors=True)
 
 

@@ -140,11 +140,13 @@ def _places(studies: StudyOptions) -> tuple[str, str]:
         InvalidInput: one is missing, or the options do not fit each other.
     """
     if studies.source is None or studies.to is None:
-        raise InvalidInput("naiad watch needs --from, an archive to watch, and --to, for results")
+        raise InvalidInput(
+            "give the archive to watch with --from, and a place for results with --to"
+        )
     studies.check(paths=False)
     if not is_url(studies.source):
         raise InvalidInput(
-            f"--from {studies.source}: naiad watch watches a DICOMweb archive, such as "
+            f"--from {studies.source}: only a DICOMweb archive can be watched, such as "
             "https://host/dicom-web; for a folder there is naiad infer --from"
         )
     if studies.privacy.deidentified_images and studies.source.rstrip("/") == studies.to.rstrip("/"):

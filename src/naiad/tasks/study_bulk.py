@@ -50,13 +50,13 @@ class StudyBulk(TaskBulk):
         self.model = task.model
         if chosen.rules.all_series or len(chosen.rules.series) > 1:
             raise InvalidInput(
-                "naiad process takes one series of each study; leave out --all-series, or run once "
-                "for each series"
+                "a run takes one series of each study; leave out --all-series, or run once for "
+                "each series"
             )
         if chosen.privacy.deidentify and chosen.privacy.deidentify_key is None:
             raise InvalidInput(
-                "naiad process finds its studies again by their pseudonyms: name a file for their "
-                "key with --deidentify-key"
+                "a run finds its studies again by their pseudonyms: name a file for their key with "
+                "--deidentify-key"
             )
         self.chosen, self.folder = chosen, results / _STATE
         self._source: Studies = chosen.open_source()
@@ -149,7 +149,7 @@ class _OneStudy:
                 )
                 if len(scans) != 1:
                     raise InvalidInput(
-                        f"the series has {len(scans)} scans, of which naiad process takes one; use "
+                        f"the series has {len(scans)} scans, and a run takes series of one; use "
                         "naiad infer"
                     )
                 ((name, unit),) = scans.read(range(1))

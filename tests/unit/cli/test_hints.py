@@ -14,7 +14,7 @@ from tests.support.hints import SOURCE, examples, proposed
 from naiad.cli.main import app
 
 # Values in the source's texts: the first is a name that commands are made of.
-_NAMED = ("infer", "process", "simulate", "train")
+_NAMED = {"infer": "gat", "process": "gat", "simulate": "gat", "train": "gat", "watch": "covid_ct"}
 
 HINTS = dict.fromkeys(one for one in proposed() if "<" not in one[1])  # markup is no command
 HELP = dict.fromkeys(examples(typer.main.get_command(app)))
@@ -33,7 +33,7 @@ def parse(text: str) -> None:
     """Parse a command as it is typed; one without any argument is only looked up."""
     words = shlex.split(text, comments=True)
     if len(words) > 1 and words[0] in _NAMED and words[1].strip("X") == "":
-        words[1:] = ["gat", *words[2:]]
+        words[1] = _NAMED[words[0]]
     command: Any = typer.main.get_command(app)
     while hasattr(command, "get_command") and words:
         name, *words = words

@@ -15,8 +15,11 @@ ARCHIVE = "http://127.0.0.1:9/dicom-web"
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--to", ARCHIVE], "naiad watch needs --from, an archive to watch, and --to, for results"),
-        (["--from", ARCHIVE], "naiad watch needs --from, an archive to watch, and --to"),
+        (
+            ["--to", ARCHIVE],
+            "give the archive to watch with --from, and a place for results",
+        ),
+        (["--from", ARCHIVE], "give the archive to watch with --from"),
         (["--from", "scans", "--to", "out"], "for a folder there is naiad infer --from"),
         (
             ["--from", ARCHIVE, "--to", f"{ARCHIVE}/", "--deidentify", "--deidentified-images"],

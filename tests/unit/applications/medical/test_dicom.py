@@ -22,6 +22,7 @@ from pydicom.uid import (
 )
 
 from naiad.applications.medical import nifti
+from naiad.applications.medical.covid_ct.task import CovidCtTask
 from naiad.applications.medical.dicom import Series, find_series
 from naiad.errors import InvalidInput
 
@@ -321,6 +322,19 @@ def test_itk_opens_the_volume_of_rounded_cosines(tmp_path: Path, number: int) ->
     np.testing.assert_allclose(place * (-1, -1, 1), (volume.affine @ (3, 2, 4, 1))[:3], atol=1e-3)
     exact = ORIGIN + 3 * 0.9 * np.array(cosines[:3]) + 2 * 0.7 * np.array(cosines[3:])
     np.testing.assert_allclose(place, exact + 4 * 2.5 * normal, atol=0.02)
+
+
+def test_the_verdict_s_task_takes_a_tolerance(tmp_path: Path) -> None:
+    heights = [2.5 * n + (0.4 if n == 3 else 0) for n in range(7)]
+    places = [[round(float(x), 3) for x in ORIGIN + height * NORMAL] for height in heights]
+    slices = [a_slice(n, ImagePositionPatient=place) for n, place in enumerate(places)]
+    folder = write_series(tmp_path / "uneven", slices)
+    task = CovidCtTask()
+    ((_, refused),) = task.open_series(folder, task.Options()).read(range(1))
+    assert isinstance(refused, InvalidInput)
+    with pytest.warns(UserWarning, match=r"and 0\.50 mm are allowed"):
+        ((_, scan),) = task.open_series(folder, task.Options(0.5)).read(range(1))
+    assert nifti.read(scan).stored.shape == (6, 5, 7)
 
 
 def leaning(step: np.ndarray, stray: float = 0.0) -> list[Dataset]:

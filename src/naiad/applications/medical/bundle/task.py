@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from naiad.applications.medical.nifti_files import SUFFIXES
+from naiad.applications.medical.slice_options import SliceOptions
 from naiad.core.fields import setting
 from naiad.core.schema import Array, Arrays
 from naiad.dicom.findings import Findings
@@ -92,7 +93,7 @@ class BundleTask(
     )
 
     @dataclass(frozen=True)
-    class Options:
+    class Options(SliceOptions):
         """Options of a request."""
 
         compress: bool = field(
@@ -100,14 +101,6 @@ class BundleTask(
             metadata={
                 "help": "Write .nii.gz, or else .nii; maps of pictures are .png.",
                 "flag": "--gzip/--no-gzip",
-            },
-        )
-        position_tolerance: float | None = field(
-            default=None,
-            metadata={
-                "help": "Maximum distance of a DICOM slice from its place in an evenly spaced "
-                "stack, in mm; by default 0.1, or 5% of the spacing if that is more.",
-                "min": 0.0,
             },
         )
 

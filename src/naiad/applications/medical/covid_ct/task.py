@@ -16,6 +16,7 @@ from naiad.applications.medical.covid_ct.schema import (
     as_request,
 )
 from naiad.applications.medical.nifti_files import SUFFIXES, find_scans, is_whole, read_nifti
+from naiad.applications.medical.slice_options import SliceOptions
 from naiad.core.schema import Arrays
 from naiad.dicom.findings import Findings
 from naiad.tasks.notebook import Shown
@@ -83,6 +84,7 @@ class CovidCtTask(
         Column("p_covid", "float32", "probability of COVID-19, whichever the verdict"),
     )
     most = 50
+    Options = SliceOptions
     simulated, simulated_output, simulated_number = "phantoms", "scans", 4
 
     def find(self, path: Path) -> Iterator[Path]:
@@ -94,11 +96,11 @@ class CovidCtTask(
         """Return the bytes of a file, or of a pair as one file."""
         return read_nifti(path, self.max_bytes)
 
-    def open_series(self, folder: Path, options: Any) -> Source[bytes]:
+    def open_series(self, folder: Path, options: SliceOptions) -> Source[bytes]:
         """Open the scans of a DICOM series, as NIfTI files."""
         from naiad.applications.medical.dicom.scans import SeriesScans
 
-        return SeriesScans(folder)
+        return SeriesScans(folder, options.position_tolerance)
 
     def findings(self, unit: bytes, result: Verdict, card: Any) -> Findings:
         """Return the verdict and its probability."""

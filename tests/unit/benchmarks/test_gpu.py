@@ -34,6 +34,7 @@ def test_a_filled_batch_has_the_sizes_of_buckets_and_the_same_first_rows():
     assert batch["edges"].tolist() == [[0, 4, 5, 9, 10, 10], [1, 2, 6, 7, 10, 10]]
 
 
+@pytest.mark.slow
 def test_everything_runs_in_a_tiny_form_on_the_cpu(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -91,6 +91,7 @@ def test_an_event_of_any_number_of_hits_is_valid():
         assert sizes["spacepoints"] < 2 * hits
 
 
+@pytest.mark.slow
 def test_a_curve_is_measured_written_and_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -28,6 +28,7 @@ def test_a_baseline_is_of_one_kind_of_machine(tmp_path: Path):
     assert "Python 3." in machine_kind()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(unavailable() != "", reason=unavailable() or "counts")
 def test_only_the_call_itself_is_counted():
     counts = count(["once", "twice"], "tests.unit.benchmarks.counted")

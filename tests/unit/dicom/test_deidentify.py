@@ -126,6 +126,7 @@ def surviving(data: bytes, values: set[str]) -> set[str]:
     return {value for value in values if value.encode().lower() in data.lower()}
 
 
+@pytest.mark.slow
 def test_nothing_of_the_table_survives_in_images_segmentation_or_report(
     folder: Path, tmp_path: Path
 ) -> None:

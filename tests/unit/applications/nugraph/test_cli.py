@@ -203,6 +203,7 @@ def test_strict_reaches_the_server(events: Path) -> None:
     assert served.requests[0].parameters["strict"].bool_param
 
 
+@pytest.mark.slow
 def test_existing_outputs_are_overwritten_only_when_told(events: Path, tmp_path: Path) -> None:
     out, pictures = tmp_path / "out.h5", tmp_path / "pictures"
     choice = ["--events", "1", "--plot", pictures]
@@ -275,6 +276,7 @@ def test_simulate_overwrites_only_when_told(events: Path) -> None:
         assert len(file) == 2
 
 
+@pytest.mark.slow
 def test_training_gives_weights_with_metrics(tmp_path: Path) -> None:
     events, weights = tmp_path / "events.h5", tmp_path / "weights"
     write_events(events, simulate(30, seed=1))

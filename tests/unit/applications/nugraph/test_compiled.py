@@ -88,6 +88,7 @@ def form(request) -> CompiledNuGraph3:
     return CompiledNuGraph3.of(SMALL, request.param)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.lists(events, min_size=1, max_size=4))
 def test_any_batch_of_any_events_is_labelled_as_by_torch(batch_of):

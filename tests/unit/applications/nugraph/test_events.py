@@ -191,6 +191,7 @@ def test_the_model_accepts_the_arrays_of_an_event() -> None:
     assert validate(INPUTS, event.arrays()) == {"hits": 20, "spacepoints": 5, "requests": 1}
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sizes=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 6)), max_size=150),

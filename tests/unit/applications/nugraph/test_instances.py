@@ -71,6 +71,7 @@ def test_a_border_point_goes_to_the_first_cluster_that_reaches_it():
     assert dbscan(np.concatenate((right, left, middle))).tolist() == [0] * 15 + [1] * 15 + [0]
 
 
+@pytest.mark.slow
 def test_many_hits_at_one_place_are_one_particle():
     points = np.random.default_rng(0).normal(0, 0.01, (20_000, 8)).astype(np.float32)
     assert not dbscan(points).any()

@@ -158,6 +158,7 @@ def test_the_served_form_is_the_network(net, form, hits, points):
         assert_close(form(net)(batch, 2), net(batch, 2))
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(batches())
 def test_any_batch_of_any_events_is_labelled_as_by_torch(batch_of):
@@ -174,6 +175,7 @@ def test_any_batch_of_any_events_is_labelled_as_by_torch(batch_of):
                 np.testing.assert_array_equal(value, alone[name])
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(architectures())
 def test_a_network_of_any_size_is_compiled(arch):

@@ -202,6 +202,7 @@ def test_a_collection_for_each_table_is_the_same_graph(tmp_path: Path) -> None:
     assert contents(read_source(several)) == contents(read_source(tmp_path / "one"))
 
 
+@pytest.mark.slow
 def test_the_real_dumps_are_the_same_graph(shared_data: Path, tmp_path: Path) -> None:
     folders = [shared_data / "film_dumps" / layout for layout in LAYOUTS[:3]]
     if not all(folder.is_dir() for folder in folders):

@@ -41,6 +41,7 @@ def test_the_sample_is_invented_and_the_same_every_time() -> None:
     assert set(np.unique(ratings)) <= {x / 2 for x in range(1, 11)}
 
 
+@pytest.mark.slow
 def test_the_real_knowledge_graph_is_read_whole(shared_data: Path, tmp_path: Path) -> None:
     tables = read_source(shared_data / "movies")
     assert tables.complaints == []

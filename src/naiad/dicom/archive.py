@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from naiad.dicom.access import ArchiveAccess
-from naiad.dicom.headers import best, choose, smaller, takes_one
+from naiad.dicom.headers import best, choose, smaller
 from naiad.dicom.rules import About, LeftOut, Rules
 from naiad.dicom.sink import Reference, is_report_on
 from naiad.dicom.source import Fetched, Query, SeriesFolder, Study
@@ -105,7 +105,7 @@ class Archive:
                 left.append(LeftOut(about, reason))
                 continue
             most = max((one.about for one in taken), key=lambda one: one.images, default=None)
-            if takes_one(rules) and most and _FEW < about.images <= most.images:
+            if rules.take_one and most and _FEW < about.images <= most.images:
                 left.append(smaller(about, most))
                 continue
             place = folder / f"series{number:03}"

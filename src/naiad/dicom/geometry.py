@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from naiad.dicom.headers import value_in
 from naiad.errors import InvalidInput
 
 _TO_RAS: Final = np.array([-1.0, -1.0, 1.0])  # DICOM's axes point left, posterior, superior
@@ -59,8 +60,9 @@ def on_grid(
         affine: from voxels to millimetres, right, anterior, superior.
 
     Returns:
-        For each slice of the grid its frame, and three index arrays ``[rows, columns]``; of slices
-        that lean, as those of a tilted gantry do, each pixel has the nearest voxel of its slice.
+        For each slice of the grid its frame, and three index arrays that broadcast to ``[rows,
+        columns]``; of slices that lean, as those of a tilted gantry do, each pixel has the nearest
+        voxel of its slice.
 
     Raises:
         InvalidInput: the frames do not lie on the grid, each pixel on a voxel.
@@ -84,8 +86,12 @@ def on_grid(
             continue
         if (np.minimum(first, corner) < 0).any() or (np.maximum(first, corner) >= shape).any():
             continue
-        r, c = np.meshgrid(np.arange(frame.rows), np.arange(frame.columns), indexing="ij")
-        indices = tuple((first[i] + down[i] * r + along[i] * c).astype(np.intp) for i in range(3))
+        r, c = np.ogrid[: frame.rows, : frame.columns]
+        # Each axis of the grid follows the rows, the columns or neither: these broadcast.
+        indices = tuple(
+            (first[i] + (down[i] * r if down[i] else along[i] * c)).astype(np.intp)
+            for i in range(3)
+        )
         found.setdefault(int(first[one.axis]), (frame, indices))
     across = {one.axis for one in placed}
     if len(across) != 1 or len(found) != shape[across.pop()]:
@@ -139,7 +145,7 @@ def _frames(index: int, dataset: Any) -> list[Frame]:
     frames: list[Frame] = []
     for number, frame in enumerate(own):
         values = [
-            _value(dataset, shared, frame, group, tag)
+            _needed(dataset, shared, frame, group, tag)
             for group, tag in (
                 ("PlanePositionSequence", "ImagePositionPatient"),
                 ("PlaneOrientationSequence", "ImageOrientationPatient"),
@@ -161,12 +167,8 @@ def _frames(index: int, dataset: Any) -> list[Frame]:
     return frames
 
 
-def _value(dataset: Any, shared: Any, frame: Any, group: str, tag: str) -> Any:
-    for one in (frame, shared):
-        inner = None if one is None else (one.get(group) or [None])[0]
-        if inner is not None and inner.get(tag) is not None:
-            return inner.get(tag)
-    found = dataset.get(tag)
+def _needed(dataset: Any, shared: Any, frame: Any, group: str, tag: str) -> Any:
+    found = value_in(dataset, shared, frame, group, tag)
     if found is None:
         raise InvalidInput(f"the instance {dataset.get('SOPInstanceUID')} has no {tag}")
     return found

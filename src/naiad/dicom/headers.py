@@ -137,11 +137,6 @@ def merged(headers: Iterable[Header]) -> About:
     )
 
 
-def takes_one(rules: Rules) -> bool:
-    """Return whether one series of a study is taken."""
-    return not rules.all_series and len(rules.series) < 2
-
-
 def smaller(about: About, first: About) -> LeftOut:
     """Return a series as left out for one with more slices."""
     return LeftOut(
@@ -157,7 +152,7 @@ def best(chosen: Sequence[SeriesFolder], rules: Rules) -> tuple[list[SeriesFolde
     Folders of those that are left out are removed.
     """
     ranked = sorted(chosen, key=lambda one: (-one.about.images, one.about.uid))
-    if not takes_one(rules):
+    if not rules.take_one:
         return ranked, []
     for one in ranked[1:]:
         rmtree(one.folder, ignore_errors=True)
@@ -167,8 +162,8 @@ def best(chosen: Sequence[SeriesFolder], rules: Rules) -> tuple[list[SeriesFolde
 def _header(found: Any) -> Header:
     shared = _first(found, "SharedFunctionalGroupsSequence")
     frame = _first(found, "PerFrameFunctionalGroupsSequence")
-    cosines = _of(found, shared, frame, "PlaneOrientationSequence", "ImageOrientationPatient")
-    thickness = _of(found, shared, frame, "PixelMeasuresSequence", "SliceThickness")
+    cosines = value_in(found, shared, frame, "PlaneOrientationSequence", "ImageOrientationPatient")
+    thickness = value_in(found, shared, frame, "PixelMeasuresSequence", "SliceThickness")
     orientation = None if cosines is None else np.array(cosines, np.float64)
     if orientation is not None and (
         orientation.shape != (6,) or not np.isfinite(orientation).all()
@@ -230,8 +225,8 @@ def _copies(headers: dict[Path, Header]) -> Iterator[Path]:
         seen.add(one.instance)
 
 
-def _of(found: Any, shared: Any, frame: Any, group: str, tag: str) -> Any:
-    """Return a tag's value: of the first frame, of all frames, or of the file; or None."""
+def value_in(found: Any, shared: Any, frame: Any, group: str, tag: str) -> Any:
+    """Return a tag's value: of a frame, of all frames, or of the file; or None."""
     for one in (frame, shared):
         inner = None if one is None else _first(one, group)
         if inner is not None and inner.get(tag) is not None:

@@ -92,6 +92,11 @@ class Rules:
         True, "Leave out copies of files, by their SOPInstanceUID, instead of their series."
     )
 
+    @property
+    def take_one(self) -> bool:
+        """Whether one series of a study is taken."""
+        return not self.all_series and len(self.series) < 2
+
     def refuses(self, about: About) -> str | None:
         """Return the reason for which a series is left out; None if it is taken, or may be.
 

@@ -48,7 +48,7 @@ class StudyBulk(TaskBulk):
         """
         super().__init__(task, options)
         self.model = task.model
-        if chosen.rules.all_series or len(chosen.rules.series) > 1:
+        if not chosen.rules.take_one:
             raise InvalidInput(
                 "a run takes one series of each study; leave out --all-series, or run once for "
                 "each series"
